@@ -1,0 +1,37 @@
+# An OOM reaper series for Linux: every task of this repository.
+# Settings are variables: make vm KERNEL=baseline CMD='uname -a'
+
+export KERNEL CONFIG CMD FILES SMP MEM TIMEOUT ACCEL APPEND EXPECT LOG QUIET
+
+.PHONY: help run test tree export check kernel vm apply clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+run: ## build the patched kernel, boot it, recover from OOM kills, print a table
+	@scripts/scenarios
+
+test: ## run every test; KERNEL=series|baseline: those of one kernel
+	@scripts/test
+
+tree: ## linux/: the base package with the series applied, one commit a patch
+	@scripts/tree
+
+export: ## write the commits in linux/ back to patches/
+	@scripts/export
+
+check: ## check the patches and scripts; builds no kernel
+	@scripts/check
+
+kernel: ## build a kernel: KERNEL=series|baseline CONFIG=vm|debug|kasan
+	@scripts/kernel
+
+vm: ## boot a kernel and run CMD='...' in it; FILES, SMP, MEM, TIMEOUT, APPEND
+	@vm/run
+
+apply: ## apply the series to your own kernel tree: KDIR=/path
+	@scripts/apply "$(KDIR)"
+
+clean: ## remove build/, but not linux/
+	@scripts/clean

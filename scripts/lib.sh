@@ -1,0 +1,96 @@
+# shellcheck shell=sh
+# What the scripts share. Sourced with $top, the repository, set.
+
+# One series for now; a port to another base gets a directory of its own.
+series_version=6.12
+patches=$top/patches/$series_version
+linux=$top/linux
+build=$top/build
+
+# Commits in linux/ carry this and the patch's own date, so that the same
+# patches on the same base always give the same commits.
+export GIT_AUTHOR_NAME='OOM reaper series' GIT_AUTHOR_EMAIL='oom-reaper@localhost'
+export GIT_COMMITTER_NAME="$GIT_AUTHOR_NAME" GIT_COMMITTER_EMAIL="$GIT_AUTHOR_EMAIL"
+base_date='2026-01-01T00:00:00+0000'
+# Nothing of the user's git set-up may change what is written.
+export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
+
+say() { printf '%s\n' "$*"; }
+die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
+
+lgit() { git -C "$linux" "$@"; }
+
+# need_space DIR GIGABYTES
+need_space() {
+	_free=$(df -Pk "$1" | awk 'NR == 2 { print int($4 / 1048576) }')
+	[ "$_free" -ge "$2" ] ||
+		die "no disk space: $1 has $_free GB free, this needs $2 GB; make room or run 'make clean'"
+}
+
+# The base that the series was last checked against: base/<version> sets
+# base_package, base_version and base_release.
+read_base() {
+	# shellcheck disable=SC1090
+	. "$top/base/$series_version"
+	base_tarball=/usr/src/$base_package.tar.xz
+}
+
+# The base that is installed, or nothing.
+installed_base() {
+	dpkg-query -W -f='${db:Status-Status} ${Version}\n' "$base_package" 2>/dev/null |
+		sed -n 's/^installed //p'
+}
+
+# list_patches DIR: the patch files in order, as DIR/series has them.
+list_patches() {
+	[ -f "$1/series" ] || die "$1/series is missing"
+	sed -e 's/[[:space:]]*#.*//' -e '/^$/d' -e "s|^|$1/|" "$1/series"
+}
+
+# What identifies the state of patches/: their names, order and contents.
+patches_id() {
+	_ids=$(mktemp)
+	{
+		cat "$patches/series"
+		list_patches "$patches" | while read -r _p; do
+			cat "$_p" || exit 1
+		done
+	} >"$_ids" || { rm -f "$_ids"; return 1; }
+	sha256sum <"$_ids" | cut -d' ' -f1
+	rm -f "$_ids"
+}
+
+# format_series REPO RANGE DIR: one form of a patch file, whatever git and
+# whoever's configuration.
+format_series() {
+	git -C "$1" -c core.abbrev=12 -c diff.algorithm=myers -c diff.renames=false \
+		-c diff.noprefix=false -c diff.mnemonicPrefix=false -c core.quotePath=true \
+		format-patch -q --zero-commit --no-signature -N --no-renames \
+		--stat=72 --abbrev=12 -o "$3" "$2"
+}
+
+# The last commit before one that touches more than tests.
+find_baseline() {
+	_baseline=base
+	for _c in $(git -C "$1" rev-list --reverse "base..$2"); do
+		if git -C "$1" diff-tree --no-commit-id --name-only -r "$_c" |
+			grep -qvE '^(tools/testing/|lib/test_[a-z_]*\.[ch]$|lib/Kconfig\.debug$|lib/Makefile$)'; then
+			break
+		fi
+		_baseline=$_c
+	done
+	git -C "$1" rev-parse "$_baseline^{commit}"
+}
+
+# Why linux/ must not be touched, or nothing.
+linux_unexported() {
+	if [ -d "$(lgit rev-parse --git-path rebase-apply)" ] ||
+	   [ -d "$(lgit rev-parse --git-path rebase-merge)" ]; then
+		say 'a rebase or git am is under way in linux/'
+	elif [ -n "$(lgit status --porcelain | head -n 1)" ]; then
+		say 'linux/ holds uncommitted edits'
+	elif [ "$(lgit rev-parse HEAD)" != "$(cat "$linux/.git/exported" 2>/dev/null)" ]; then
+		say 'linux/ holds commits that are not exported'
+	fi
+}
