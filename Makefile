@@ -1,6 +1,8 @@
 # An OOM reaper series for Linux: every task of this repository.
 # Settings are variables: make vm KERNEL=baseline CMD='uname -a'
 
+# As it was typed: a $ in a command is the shell's.
+override CMD := $(value CMD)
 export KERNEL CONFIG CMD FILES SMP MEM TIMEOUT ACCEL APPEND EXPECT LOG QUIET
 
 .PHONY: help run test tree export check kernel vm apply clean
