@@ -3,13 +3,13 @@
 
 # As it was typed: a $ in a command is the shell's.
 override CMD := $(value CMD)
-export KERNEL CONFIG CMD FILES SMP MEM TIMEOUT ACCEL APPEND EXPECT LOG QUIET
+export KERNEL CONFIG CMD FILES SMP MEM TIMEOUT ACCEL APPEND EXPECT LOG QUIET ICOUNT
 
-.PHONY: help run test tree export check kernel vm apply clean
+.PHONY: help run test tree export check kernel vm kunit bench-notifier apply clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
 
 run: ## build the patched kernel, boot it, recover from OOM kills, print a table
 	@scripts/scenarios
@@ -31,6 +31,12 @@ kernel: ## build a kernel: KERNEL=series|baseline CONFIG=vm|debug|kasan
 
 vm: ## boot a kernel and run CMD='...' in it; FILES, SMP, MEM, TIMEOUT, APPEND
 	@vm/run
+
+kunit: ## run the KUnit suites with kunit.py: ARCH=x86_64|um
+	@scripts/kunit
+
+bench-notifier: ## instructions for a blocking MMU notifier range, stock against series
+	@scripts/bench-notifier
 
 apply: ## apply the series to your own kernel tree: KDIR=/path
 	@scripts/apply "$(KDIR)"
