@@ -3,9 +3,9 @@
 
 # As it was typed: a $ in a command is the shell's.
 override CMD := $(value CMD)
-export KERNEL CONFIG CMD FILES SMP MEM TIMEOUT ACCEL APPEND EXPECT LOG QUIET ICOUNT
+export KERNEL CONFIG CMD FILES SMP MEM TIMEOUT ACCEL APPEND EXPECT LOG QUIET ICOUNT RUNS ARCH OPTIONS NAME
 
-.PHONY: help run test tree export check kernel vm kunit bench-notifier apply clean
+.PHONY: help run test tree export check kernel vm kunit matrix bench-reaper bench-notifier apply clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -32,8 +32,14 @@ kernel: ## build a kernel: KERNEL=series|baseline CONFIG=vm|debug|kasan
 vm: ## boot a kernel and run CMD='...' in it; FILES, SMP, MEM, TIMEOUT, APPEND
 	@vm/run
 
-kunit: ## run the KUnit suites with kunit.py: ARCH=x86_64|um
+kunit: ## run the KUnit suites with kunit.py: ARCH=x86_64|arm64|um
 	@scripts/kunit
+
+matrix: ## likewise for um, PREEMPT_RT, one CPU, arm64 and others; a table
+	@scripts/matrix
+
+bench-reaper: ## time until a victim's memory is back, and costs, stock against series
+	@scripts/bench-reaper
 
 bench-notifier: ## instructions for a blocking MMU notifier range, stock against series
 	@scripts/bench-notifier
