@@ -3,7 +3,7 @@
 
 # As it was typed: a $ in a command is the shell's.
 override CMD := $(value CMD)
-export KERNEL CONFIG CMD FILES SMP MEM TIMEOUT ACCEL APPEND EXPECT LOG QUIET ICOUNT RUNS ARCH OPTIONS NAME
+export KERNEL CONFIG CMD FILES SMP MEM TIMEOUT ACCEL APPEND EXPECT LOG QUIET ICOUNT RUNS
 
 .PHONY: help run test tree export check kernel vm kunit matrix bench-reaper bench-notifier apply clean
 .DEFAULT_GOAL := help
