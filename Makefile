@@ -5,7 +5,7 @@
 override CMD := $(value CMD)
 export KERNEL CONFIG CMD FILES SMP MEM TIMEOUT ACCEL APPEND EXPECT LOG QUIET ICOUNT RUNS
 
-.PHONY: help run test tree export check kernel vm kunit matrix bench-reaper bench-notifier apply clean
+.PHONY: help run test tree export check kernel vm kunit matrix bench-reaper bench-notifier cocci apply clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -43,6 +43,9 @@ bench-reaper: ## time until a victim's memory is back, and costs, stock against 
 
 bench-notifier: ## instructions for a blocking MMU notifier range, stock against series
 	@scripts/bench-notifier
+
+cocci: ## look for MMU notifiers that sleep where they must not, in the whole tree
+	@scripts/cocci
 
 apply: ## apply the series to your own kernel tree: KDIR=/path
 	@scripts/apply "$(KDIR)"
