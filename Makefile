@@ -5,7 +5,7 @@
 override CMD := $(value CMD)
 export KERNEL CONFIG CMD FILES SMP MEM TIMEOUT ACCEL APPEND EXPECT LOG QUIET ICOUNT RUNS
 
-.PHONY: help run test tree export check kernel vm kunit matrix bench-reaper bench-notifier cocci apply clean
+.PHONY: help run test tree export check kernel selftest vm kunit matrix bench-reaper bench-notifier cocci apply clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -28,6 +28,9 @@ check: ## check the patches and scripts; builds no kernel
 
 kernel: ## build a kernel: KERNEL=series|baseline CONFIG=vm|debug|kasan
 	@scripts/kernel
+
+selftest: ## build the selftests for the VM, in build/selftest
+	@scripts/selftest
 
 vm: ## boot a kernel and run CMD='...' in it; FILES, SMP, MEM, TIMEOUT, APPEND
 	@vm/run
