@@ -3,9 +3,9 @@
 
 # As it was typed: a $ in a command is the shell's.
 override CMD := $(value CMD)
-export KERNEL CONFIG CMD FILES SMP MEM TIMEOUT ACCEL APPEND EXPECT LOG QUIET ICOUNT RUNS
+export KERNEL CONFIG CMD FILES SMP MEM TIMEOUT ACCEL APPEND EXPECT LOG QUIET ICOUNT RUNS PUBLISH
 
-.PHONY: help run test tree export check kernel selftest vm kunit matrix bench-reaper bench-notifier cocci apply clean
+.PHONY: help run test tree export check kernel selftest vm kunit matrix compare bench-reaper bench-notifier cocci apply clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -40,6 +40,9 @@ kunit: ## run the KUnit suites with kunit.py: ARCH=x86_64|arm64|um
 
 matrix: ## likewise for um, PREEMPT_RT, one CPU, arm64 and others; a table
 	@scripts/matrix
+
+compare: ## stock against series, every scenario: a table, plots, how it grows; RUNS=5
+	@scripts/compare
 
 bench-reaper: ## time until a victim's memory is back, and costs, stock against series
 	@scripts/bench-reaper

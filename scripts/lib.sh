@@ -96,3 +96,14 @@ linux_unexported() {
 		say 'linux/ holds commits that are not exported'
 	fi
 }
+
+# The selftest's scenarios that run in any VM: not those that make the kernel complain,
+# and not the one that exhausts the machine's memory.
+list_scenarios() {
+	"$build/selftest/oom_reaper" -l 2>&1 | awk '
+		/^-/ { getline; fixture = $1 }
+		(fixture == "stuck" || fixture == "oom") && substr($0, 22, 25) ~ /[a-z]/ {
+			variant = substr($0, 22, 25); sub(/ .*/, "", variant)
+			if (variant != "global" && variant !~ /^bad_/) print variant
+		}'
+}
