@@ -3,9 +3,9 @@
 
 # As it was typed: a $ in a command is the shell's.
 override CMD := $(value CMD)
-export KERNEL CONFIG CMD FILES SMP MEM TIMEOUT ACCEL APPEND EXPECT LOG QUIET ICOUNT RUNS PUBLISH
+export KERNEL CONFIG CMD FILES SMP MEM TIMEOUT ACCEL APPEND EXPECT LOG QUIET ICOUNT RUNS PUBLISH DIRS
 
-.PHONY: help run test tree export check kernel selftest vm kunit matrix compare bench-reaper bench-notifier cocci apply clean
+.PHONY: help run test tree export check kernel selftest vm kunit matrix compare bench-reaper bench-notifier cocci docs apply clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -52,6 +52,9 @@ bench-notifier: ## instructions for a blocking MMU notifier range, stock against
 
 cocci: ## look for MMU notifiers that sleep where they must not, in the whole tree
 	@scripts/cocci
+
+docs: ## build the documents that the series touches; fail on new warnings
+	@scripts/docs
 
 apply: ## apply the series to your own kernel tree: KDIR=/path
 	@scripts/apply "$(KDIR)"
