@@ -3,9 +3,9 @@
 
 # As it was typed: a $ in a command is the shell's.
 override CMD := $(value CMD)
-export KERNEL CONFIG CMD FILES SMP MEM TIMEOUT ACCEL APPEND EXPECT LOG QUIET ICOUNT RUNS
+export KERNEL CONFIG CMD FILES SMP MEM TIMEOUT ACCEL APPEND EXPECT LOG QUIET ICOUNT RUNS TEST VERSION PREVIOUS SIGNOFF
 
-.PHONY: help run test tree export check kernel selftest vm kunit matrix bench-reaper bench-notifier cocci apply clean
+.PHONY: help run test tree export check kernel selftest vm kunit matrix bench-reaper bench-notifier cocci apply deb series clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -52,6 +52,12 @@ cocci: ## look for MMU notifiers that sleep where they must not, in the whole tr
 
 apply: ## apply the series to your own kernel tree: KDIR=/path
 	@scripts/apply "$(KDIR)"
+
+deb: ## Debian packages of the patched kernel: CONFIG=vm|/path; TEST=y boots them
+	@scripts/deb
+
+series: ## a set of mails in build/series-vN: VERSION=N, PREVIOUS=REV, SIGNOFF=y
+	@scripts/series
 
 clean: ## remove build/, but not linux/
 	@scripts/clean
