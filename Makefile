@@ -3,7 +3,7 @@
 
 # As it was typed: a $ in a command is the shell's.
 override CMD := $(value CMD)
-export KERNEL CONFIG CMD FILES SMP MEM TIMEOUT ACCEL APPEND EXPECT LOG QUIET ICOUNT RUNS TEST VERSION PREVIOUS SIGNOFF
+export KERNEL CONFIG CMD FILES SMP MEM TIMEOUT ACCEL APPEND EXPECT LOG QUIET ICOUNT RUNS IMAGE MODULES TEST VERSION PREVIOUS SIGNOFF
 
 .PHONY: help run test tree export check kernel selftest vm kunit matrix bench-reaper bench-notifier cocci apply deb series clean
 .DEFAULT_GOAL := help
@@ -53,10 +53,10 @@ cocci: ## look for MMU notifiers that sleep where they must not, in the whole tr
 apply: ## apply the series to your own kernel tree: KDIR=/path
 	@scripts/apply "$(KDIR)"
 
-deb: ## Debian packages of the patched kernel: CONFIG=vm|/path; TEST=y boots them
+deb: ## Debian packages of the patched kernel: CONFIG=/path, TEST=y
 	@scripts/deb
 
-series: ## a set of mails in build/series-vN: VERSION=N, PREVIOUS=REV, SIGNOFF=y
+series: ## the series as mails: VERSION=n, PREVIOUS=rev, SIGNOFF=y
 	@scripts/series
 
 clean: ## remove build/, but not linux/
