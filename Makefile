@@ -3,9 +3,11 @@
 
 # As it was typed: a $ in a command is the shell's.
 override CMD := $(value CMD)
-export KERNEL CONFIG CMD FILES SMP MEM TIMEOUT ACCEL APPEND EXPECT LOG QUIET ICOUNT RUNS PUBLISH DIRS
+export KERNEL CONFIG CMD FILES SMP MEM TIMEOUT ACCEL APPEND EXPECT LOG QUIET ICOUNT RUNS PUBLISH
+export DIRS IMAGE MODULES TEST VERSION PREVIOUS SIGNOFF ROUNDS SEED MINUTES ONLY FORCE
 
-.PHONY: help run test tree export check kernel selftest vm kunit matrix compare bench-reaper bench-notifier cocci docs apply clean
+.PHONY: help run test tree export check kernel selftest vm kunit matrix coverage soak compare
+.PHONY: bench-reaper bench-notifier cocci docs apply deb series clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -58,6 +60,12 @@ docs: ## build the documents that the series touches; fail on new warnings
 
 apply: ## apply the series to your own kernel tree: KDIR=/path
 	@scripts/apply "$(KDIR)"
+
+deb: ## Debian packages of the patched kernel: CONFIG=/path, TEST=y
+	@scripts/deb
+
+series: ## the series as mails: VERSION=n, PREVIOUS=rev, SIGNOFF=y
+	@scripts/series
 
 clean: ## remove build/, but not linux/
 	@scripts/clean
