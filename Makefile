@@ -5,7 +5,7 @@
 override CMD := $(value CMD)
 export KERNEL CONFIG CMD FILES SMP MEM TIMEOUT ACCEL APPEND EXPECT LOG QUIET ICOUNT RUNS
 
-.PHONY: help run test tree export check kernel selftest vm kunit matrix bench-reaper bench-notifier cocci apply clean
+.PHONY: help run test soak tree export check kernel selftest vm kunit matrix bench-reaper bench-notifier cocci apply clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -17,6 +17,9 @@ run: ## build the patched kernel, boot it, recover from OOM kills, print a table
 test: ## run every test; KERNEL=series|baseline: those of one kernel
 	@scripts/test
 
+soak: ## random kills, under KASAN, with allocations that fail: ROUNDS, MINUTES, SEED, CONFIG
+	@scripts/soak
+
 tree: ## linux/: the base package with the series applied, one commit a patch
 	@scripts/tree
 
@@ -26,7 +29,7 @@ export: ## write the commits in linux/ back to patches/
 check: ## check the patches and scripts; builds no kernel
 	@scripts/check
 
-kernel: ## build a kernel: KERNEL=series|baseline CONFIG=vm|debug|kasan
+kernel: ## build a kernel: KERNEL=series|baseline CONFIG=vm|debug|kasan|kcsan
 	@scripts/kernel
 
 selftest: ## build the selftests for the VM, in build/selftest
