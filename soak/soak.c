@@ -360,6 +360,12 @@ static struct victim victims[MAX_VICTIMS];
 static struct shared *shared;
 static struct report *report;
 static bool failed;
+/* Victims: so many, so many of them in a gate, killed by the OOM killer, ... */
+static struct {
+	long		victims, stuck, killed;
+	long		back, back_at_last, kept;	/* as was expected */
+	long		heirs;
+} stats;
 
 static long now_ms(void)
 {
@@ -1218,6 +1224,11 @@ static long kept_at_first_kb(struct victim *v)
 	return kb;
 }
 
+static bool is_stuck(struct victim *v)
+{
+	return v->inside[0] || v->inside[1];
+}
+
 /* A list notifier refuses all of it, and a thread keeps the mm. */
 static bool must_stay(struct victim *v)
 {
@@ -1231,19 +1242,25 @@ static bool must_stay(struct victim *v)
 	return all && !p->nr_churns && !p->nr_mutators && v->inside[0] > v->sh->aio;
 }
 
-static void expect_back(struct victim *v, long kept, const char *when)
+/* process_mrelease() has no way to an mm that has been left, nor takes it from others. */
+static bool cannot_release(struct victim *v)
 {
-	if (kept == EVERYTHING)
+	int error = LOOK(v->sh->mrelease_error);
+
+	return (LOOK(v->sh->mrelease_done) && error) || (error == EINVAL && v->plan->access);
+}
+
+static void expect_back(struct victim *v, long kept, const char *when, long *stat)
+{
+	bool mrelease = v->plan->kill == MRELEASE;
+
+	if (kept == EVERYTHING || (!mrelease && !v->killed))
 		return;
-	if (v->plan->kill == MRELEASE) {
-		WAIT_FOR(LOOK(v->sh->mrelease_done) || dead(v->pid), PATIENCE_MS);
-		if (v->sh->mrelease_error)
-			return;
-	} else if (!v->killed) {
-		return;
-	}
-	if (!WAIT_FOR(used_kb(v) <= kept, PATIENCE_MS))
-		fail("%s: %ld kB left of %s, not more than %ld kB expected", when, used_kb(v), v->cgroup, kept);
+	if (!WAIT_FOR(used_kb(v) <= kept || (mrelease && cannot_release(v)), PATIENCE_MS))
+		fail("%s: %ld kB left of %s, not more than %ld kB expected%s%s", when, used_kb(v), v->cgroup,
+		     kept, mrelease ? ", process_mrelease(): " : "",
+		     mrelease ? strerror(v->sh->mrelease_error) : "");
+	*stat += used_kb(v) <= kept && is_stuck(v);
 }
 
 static struct test_oom_reaper_counts counts(struct victim *v, int i)
@@ -1261,11 +1278,12 @@ static void watch(struct victim *v)
 	const struct victim_plan *p = v->plan;
 	int i;
 
-	expect_back(v, kept_at_first_kb(v), "at first");
+	expect_back(v, kept_at_first_kb(v), "at first", &stats.back);
 	if (must_stay(v) && p->kill != SIGNAL && !p->heir) {
 		if (v->killed && p->kill != EXIT && !p->sibling &&
 		    !WAIT_FOR(event(v, "oom_reap_fail") > 0, PATIENCE_MS))
 			fail("%s is not given up", v->cgroup);
+		stats.kept++;
 		if (used_kb(v) < private_kb(v, false) / 10 * 9)
 			fail("%ld kB left of %s, which must be kept", used_kb(v), v->cgroup);
 	}
@@ -1276,7 +1294,7 @@ static void watch(struct victim *v)
 			ioctl(v->gate_fd[0], TEST_OOM_REAPER_BEHAVE, &arg);
 	}
 	ioctl(v->gate_fd[1], TEST_OOM_REAPER_RELEASE);
-	expect_back(v, kept_kb(v), "at last");
+	expect_back(v, kept_kb(v), "at last", &stats.back_at_last);
 	for (i = 0; i < p->nr_subs; i++)
 		if (!p->nr_churns && !WAIT_FOR(!counts(v, i).nesting, PATIENCE_MS))
 			fail("subscription %d of %s: %u starts without an end", i, v->cgroup, counts(v, i).nesting);
@@ -1284,15 +1302,35 @@ static void watch(struct victim *v)
 
 static bool removed(struct victim *v)
 {
-	/* Only ours: some are waited for by pid. */
+	/* Nobody else: they are waited for by pid. */
 	if (v->pid && waitpid(v->pid, NULL, WNOHANG))
 		v->pid = 0;
 	return !rmdir(v->cgroup) || errno == ENOENT;
 }
 
+/* It becomes our child when the victim is gone. */
+static void end_heir(struct victim *v)
+{
+	pid_t heir = LOOK(v->sh->heir);
+	int status = 0;
+
+	TELL(v->sh->over, 1);
+	if (heir <= 0)
+		return;
+	if (!WAIT_FOR(waitpid(heir, &status, WNOHANG) == heir, PATIENCE_MS))
+		fail("the heir of %s does not exit", v->cgroup);
+	if (LOOK(v->sh->heir_looked) && status)
+		fail("the heir of %s ended with status %#x", v->cgroup, status);
+	stats.heirs += !!v->sh->heir_looked;
+}
+
 static void clean_up(struct victim *v)
 {
 	int i;
+
+	stats.victims++;
+	stats.stuck += is_stuck(v);
+	stats.killed += event(v, "oom_kill") > 0;
 
 	write_file(v->cgroup, "cgroup.freeze", "0");
 	write_file(v->cgroup, "cgroup.kill", "1");
@@ -1303,7 +1341,7 @@ static void clean_up(struct victim *v)
 	end_process(&v->sibling);
 	if (!WAIT_FOR(removed(v), PATIENCE_MS))
 		fail("somebody stays in %s: %s", v->cgroup, read_file(v->cgroup, "cgroup.procs"));
-	TELL(v->sh->over, 1);
+	end_heir(v);
 	for (i = 0; i < v->plan->nr_subs; i++)
 		if (counts(v, i).unpaired)
 			fail("subscription %d of %s: %llu ends without a start", i, v->cgroup,
@@ -1647,6 +1685,10 @@ int main(int argc, char *argv[])
 	printf("# %d rounds, %ld s; injected: %ld of kmalloc, %ld of pages, %ld refusals\n", round,
 	       (now_ms() - since) / 1000, injected("failslab"), injected("fail_page_alloc"),
 	       injected("fail_mmu_notifier"));
+	printf("# %ld victims, %ld stuck, %ld killed by the OOM killer\n", stats.victims, stats.stuck,
+	       stats.killed);
+	printf("# while stuck: %ld seen back, %ld at last, %ld kept; %ld heirs\n", stats.back,
+	       stats.back_at_last, stats.kept, stats.heirs);
 	for (i = 0; i < ARRAY_SIZE(vmstats); i++)
 		printf("# %s %ld\n", vmstats[i], read_key("/proc", "vmstat", vmstats[i]));
 	if (!failed && !access("/sys/module/test_oom_reaper/refcnt", F_OK)) {
