@@ -1242,11 +1242,23 @@ static bool must_stay(struct victim *v)
 	return all && !p->nr_churns && !p->nr_mutators && v->inside[0] > v->sh->aio;
 }
 
-/* process_mrelease() has no way to an mm that has been left, nor takes it from others. */
+static bool is_mmap_state(int state)
+{
+	return state >= TEST_OOM_REAPER_MMAP_WRITE && state <= TEST_OOM_REAPER_VMA_WRITE;
+}
+
+/*
+ * process_mrelease() has no way to an mm that has been left, nor takes it from others,
+ * and waits for the mmap_lock if anything is refused without it.
+ */
 static bool cannot_release(struct victim *v)
 {
 	int error = LOOK(v->sh->mrelease_error);
+	int i;
 
+	for (i = 0; i < v->plan->nr_threads; i++)
+		if (is_mmap_state(v->plan->thread[i].state) && LOOK(v->sh->stage[i]) != LEFT)
+			return true;
 	return (LOOK(v->sh->mrelease_done) && error) || (error == EINVAL && v->plan->access);
 }
 
