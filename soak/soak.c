@@ -34,6 +34,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/swap.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -71,9 +72,9 @@
  * What a round is made of
  */
 
-enum memory { ANON, PIECES, HUGE, LOCKED, COWED, SHARED, NR_MEMORY };
+enum memory { ANON, PIECES, HUGE, LOCKED, COWED, SWAPPED, SHARED, NR_MEMORY };
 static const char * const memory_names[] = {
-	"anon", "pieces", "huge", "locked", "file", "shared",
+	"anon", "pieces", "huge", "locked", "file", "swapped", "shared",
 };
 
 static const char * const state_names[] = {
@@ -625,6 +626,8 @@ static void map_part(int i)
 	stamp(mem, size, plan.seed, i);
 	if (memory == LOCKED)
 		mlock(mem, size);
+	if (memory == SWAPPED)
+		madvise(mem, size, 21 /* MADV_PAGEOUT */);
 	TELL(self->sh->part[i], mem);
 }
 
@@ -984,9 +987,9 @@ static void start_writer(struct victim *v, const char *cgroup, const char *limit
 
 static long used_kb(struct victim *v)
 {
-	char *text = read_file(v->cgroup, "memory.current");
+	long memory = atol(read_file(v->cgroup, "memory.current"));
 
-	return *text ? atol(text) / 1024 : 0;
+	return (memory + atol(read_file(v->cgroup, "memory.swap.current"))) / KB;
 }
 
 static long event(struct victim *v, const char *name)
@@ -1025,7 +1028,6 @@ static void set_up(struct victim *v)
 
 	if (mkdir(v->cgroup, 0755))
 		die("%s", v->cgroup);
-	write_file(v->cgroup, "memory.swap.max", "0");
 	if (p->group)
 		write_file(v->cgroup, "memory.oom.group", "1");
 	for (i = 0; i < 2; i++) {
@@ -1067,6 +1069,8 @@ static void get_stuck(struct victim *v)
 
 	if (!WAIT_FOR(LOOK(v->sh->ready) || dead(v->pid), PATIENCE_MS))
 		fail("the victim in %s is never ready", v->cgroup);
+	/* Or there would be no need to kill it. */
+	write_file(v->cgroup, "memory.swap.max", "0");
 	if (!LOOK(v->sh->ready))
 		return;
 	if (LOOK(v->sh->aio))
@@ -1103,7 +1107,7 @@ static void strike(struct victim *v)
 		start_writer(v, v->cgroup, p->limit);
 		break;
 	case FAULT:
-		write_number(v->cgroup, "memory.max", used_kb(v) * 1024 + MB);
+		write_number(v->cgroup, "memory.max", atol(read_file(v->cgroup, "memory.current")) + MB);
 		TELL(v->sh->go, 2);
 		break;
 	case MRELEASE:
@@ -1575,6 +1579,23 @@ static void show_kernel_log(void)
 		printf("# kernel: %s\n", line);
 }
 
+static bool set_up_swap(void)
+{
+	static char header[PAGE];
+	uint32_t *info = (uint32_t *)(header + 1024);
+	int fd;
+
+	if (write_file("/sys/block/zram0", "disksize", "128M"))
+		return false;
+	info[0] = 1;
+	info[1] = 128 * MB / PAGE - 1;
+	memcpy(header + PAGE - 10, "SWAPSPACE2", 10);
+	fd = open("/dev/zram0", O_WRONLY);
+	if (fd < 0 || write(fd, header, PAGE) != PAGE || close(fd))
+		return false;
+	return !swapon("/dev/zram0", 0);
+}
+
 #define MANY	1000000000
 
 static void set_up_injection(void)
@@ -1670,6 +1691,8 @@ int main(int argc, char *argv[])
 	if (mkdir(TOP, 0755) || write_file(TOP, "cgroup.subtree_control", "+memory") ||
 	    mkdir(TOP "/kill", 0755) || write_file(TOP "/kill", "cgroup.subtree_control", "+memory"))
 		die(TOP);
+	if (!set_up_swap())
+		die("cannot swap to zram0");
 	start_bystander(0, TOP "/by");
 	start_bystander(1, TOP "/kill/by");
 	set_up_injection();
