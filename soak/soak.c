@@ -968,10 +968,14 @@ static void releaser_main(struct victim *v, int pidfd)
 	_exit(0);
 }
 
-/* It tries until the usage is below, or nobody is left to kill. */
+/*
+ * It tries until the usage is below, or nobody is left to kill, and may meanwhile wait
+ * for a callback that waits at a gate. So nobody waits for it before the gates are open.
+ */
 static void start_writer(struct victim *v, const char *cgroup, const char *limit)
 {
-	end_process(&v->writer);
+	if (v->writer)
+		kill(v->writer, SIGKILL);
 	v->writer = start_process();
 	if (v->writer)
 		return;
@@ -1090,6 +1094,7 @@ static void get_stuck(struct victim *v)
 static void strike(struct victim *v)
 {
 	const struct victim_plan *p = v->plan;
+	char limit[24];
 	int pidfd;
 
 	if (p->access) {
@@ -1107,7 +1112,8 @@ static void strike(struct victim *v)
 		start_writer(v, v->cgroup, p->limit);
 		break;
 	case FAULT:
-		write_number(v->cgroup, "memory.max", atol(read_file(v->cgroup, "memory.current")) + MB);
+		snprintf(limit, sizeof(limit), "%ld", atol(read_file(v->cgroup, "memory.current")) + MB);
+		start_writer(v, v->cgroup, limit);
 		TELL(v->sh->go, 2);
 		break;
 	case MRELEASE:
@@ -1511,8 +1517,10 @@ static bool cgroups_gone(void)
 {
 	if (!nr_cgroups(true))
 		return true;
-	/* What CPUs have in batches keeps them. */
+	/* What CPUs have in batches keeps them, and pages that were swapped out and back in. */
 	write_file("/proc/sys/vm", "drop_caches", "1");
+	swapoff("/dev/zram0");
+	swapon("/dev/zram0", 0);
 	usleep(20000);
 	return false;
 }
