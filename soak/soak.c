@@ -1647,7 +1647,7 @@ static void start_bystander(int who, const char *cgroup)
 {
 	pid_t pid;
 
-	if (mkdir(cgroup, 0755))
+	if (mkdir(cgroup, 0755) && errno != EEXIST)
 		die("%s", cgroup);
 	pid = start_process();
 	if (!pid)
@@ -1696,8 +1696,9 @@ int main(int argc, char *argv[])
 	shared = map_shared(MAX_VICTIMS * sizeof(*shared));
 	report = map_shared(sizeof(*report));
 	bystander_passes = map_shared(BYSTANDERS * sizeof(int));
-	if (mkdir(TOP, 0755) || write_file(TOP, "cgroup.subtree_control", "+memory") ||
-	    mkdir(TOP "/kill", 0755) || write_file(TOP "/kill", "cgroup.subtree_control", "+memory"))
+	mkdir(TOP, 0755);
+	if (write_file(TOP, "cgroup.subtree_control", "+memory") ||
+	    (mkdir(TOP "/kill", 0755) && errno != EEXIST) || write_file(TOP "/kill", "cgroup.subtree_control", "+memory"))
 		die(TOP);
 	if (!set_up_swap())
 		die("cannot swap to zram0");
