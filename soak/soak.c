@@ -244,6 +244,23 @@ static void plan_victim(struct victim_plan *v, size_t size, bool by_parent)
 	v->inject = pick(3);
 }
 
+/* All of its memory must be kept, since a list notifier refuses it. */
+static void make_stubborn(struct victim_plan *v)
+{
+	v->nr_subs = 1;
+	v->sub[0].kind = chance(50) ? TEST_OOM_REAPER_LIST_START : TEST_OOM_REAPER_LIST_BOTH;
+	v->sub[0].behaviour = TEST_OOM_REAPER_REFUSE;
+	v->sub[0].part = 0;
+	v->nr_threads = 1;
+	v->thread[0].state = TEST_OOM_REAPER_SLEEP;
+	v->thread[0].gate = 0;
+	v->nr_mutators = 0;
+	v->nr_churns = 0;
+	v->heir = false;
+	v->sibling = false;
+	v->early = false;
+}
+
 static void make_plan(struct plan *p, uint32_t seed)
 {
 	static const int delays[] = { 0, 0, 0, 10, 100, 500, 2000 };
@@ -264,6 +281,8 @@ static void make_plan(struct plan *p, uint32_t seed)
 	by_parent = chance(20);
 	for (i = 0; i < p->nr; i++) {
 		plan_victim(&p->victim[i], (p->nr < 3 ? 32 : 16) * MB, by_parent);
+		if (chance(5))
+			make_stubborn(&p->victim[i]);
 		j = pick(i + 1);
 		p->order[i] = p->order[j];
 		p->order[j] = i;
