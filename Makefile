@@ -17,7 +17,7 @@ run: ## build the patched kernel, boot it, recover from OOM kills, print a table
 test: ## run every test; KERNEL=series|baseline: those of one kernel
 	@scripts/test
 
-soak: ## random kills, under KASAN, with allocations that fail: ROUNDS, MINUTES, SEED, CONFIG
+soak: ## random kills while allocations fail: ROUNDS, MINUTES, SEED, CONFIG
 	@scripts/soak
 
 tree: ## linux/: the base package with the series applied, one commit a patch
