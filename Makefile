@@ -19,6 +19,9 @@ run: ## build the patched kernel, boot it, recover from OOM kills, print a table
 test: ## run every test; KERNEL=series|baseline: those of one kernel
 	@scripts/test
 
+soak: ## random kills while allocations fail: ROUNDS, MINUTES, SEED, CONFIG
+	@scripts/soak
+
 tree: ## linux/: the base package with the series applied, one commit a patch
 	@scripts/tree
 
@@ -28,7 +31,7 @@ export: ## write the commits in linux/ back to patches/
 check: ## check the patches and scripts; builds no kernel
 	@scripts/check
 
-kernel: ## build a kernel: KERNEL=series|baseline CONFIG=vm|debug|kasan
+kernel: ## build a kernel: KERNEL=series|baseline CONFIG=vm|debug|kasan|kcsan
 	@scripts/kernel
 
 selftest: ## build the selftests for the VM, in build/selftest
