@@ -40,10 +40,10 @@ selftest: ## build the selftests for the VM, in build/selftest
 vm: ## boot a kernel and run CMD='...' in it; FILES, SMP, MEM, TIMEOUT, APPEND
 	@vm/run
 
-kunit: ## run the KUnit suites with kunit.py: ARCH=x86_64|arm64|um
+kunit: ## run the KUnit suites with kunit.py: ARCH=x86_64|i386|arm64|um
 	@scripts/kunit
 
-matrix: ## likewise for um, PREEMPT_RT, one CPU, arm64 and others; a table
+matrix: ## build each patch, and many configurations; KUnit on each arch; a table; ONLY='...'
 	@scripts/matrix
 
 compare: ## stock against series, every scenario: a table, plots, how it grows; RUNS=5

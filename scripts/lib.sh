@@ -50,6 +50,35 @@ list_patches() {
 	sed -e 's/[[:space:]]*#.*//' -e '/^$/d' -e "s|^|$1/|" "$1/series"
 }
 
+# worktree DIR COMMIT: a tree of linux/'s, to build and not to edit. Only what changed gets a new time stamp.
+worktree() {
+	# It may be left from a linux/ that was thrown away.
+	if ! lgit worktree list --porcelain | grep -qxF "worktree $1"; then
+		rm -rf "$1"
+		lgit worktree prune
+		lgit worktree add -q --detach "$1" "$2"
+	else
+		git -C "$1" checkout -q --detach "$2" ||
+			die "${1#"$top"/} holds changes; it is made from commits, so edit linux/ instead"
+	fi
+}
+
+# unheard FRAGMENT DOTCONFIG: the last word of FRAGMENT on each symbol that Kconfig did not take.
+unheard() {
+	tac "$1" | awk -F= '
+		/^CONFIG_/ { name = $1 }
+		/^# CONFIG_.* is not set/ { name = $2 = ""; split($0, w, " "); name = w[2] }
+		name && !seen[name]++ { print }
+		{ name = "" }' | while read -r _line; do
+		case $_line in
+		'#'*)	_symbol=${_line#\# }
+			grep -q "^${_symbol%% *}=" "$2" || continue ;;
+		*)	! grep -qxF "$_line" "$2" || continue ;;
+		esac
+		say "$_line"
+	done
+}
+
 # What identifies the state of patches/: their names, order and contents.
 patches_id() {
 	_ids=$(mktemp)
