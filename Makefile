@@ -5,7 +5,7 @@
 override CMD := $(value CMD)
 export KERNEL CONFIG CMD FILES SMP MEM TIMEOUT ACCEL APPEND EXPECT LOG QUIET ICOUNT RUNS
 
-.PHONY: help run test tree export check kernel selftest vm kunit matrix bench-reaper bench-notifier cocci apply clean
+.PHONY: help run test tree export check kernel selftest vm kunit matrix bench-reaper bench-notifier cocci coverage apply clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -26,7 +26,7 @@ export: ## write the commits in linux/ back to patches/
 check: ## check the patches and scripts; builds no kernel
 	@scripts/check
 
-kernel: ## build a kernel: KERNEL=series|baseline CONFIG=vm|debug|kasan
+kernel: ## build a kernel: KERNEL=series|baseline CONFIG=vm|debug|kasan|gcov
 	@scripts/kernel
 
 selftest: ## build the selftests for the VM, in build/selftest
@@ -49,6 +49,9 @@ bench-notifier: ## instructions for a blocking MMU notifier range, stock against
 
 cocci: ## look for MMU notifiers that sleep where they must not, in the whole tree
 	@scripts/cocci
+
+coverage: ## which lines and branches of the reaper and the notifiers run in the tests
+	@scripts/coverage
 
 apply: ## apply the series to your own kernel tree: KDIR=/path
 	@scripts/apply "$(KDIR)"

@@ -6,6 +6,8 @@ series_version=6.12
 patches=$top/patches/$series_version
 linux=$top/linux
 build=$top/build
+# What `make coverage` looks at: mm/*.c.
+covered='oom_reaper mmu_notifier mmu_notifier_debug'
 
 # Commits in linux/ carry this and the patch's own date, so that the same
 # patches on the same base always give the same commits.
