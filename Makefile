@@ -31,7 +31,7 @@ export: ## write the commits in linux/ back to patches/
 check: ## check the patches and scripts; builds no kernel
 	@scripts/check
 
-kernel: ## build a kernel: KERNEL=series|baseline CONFIG=vm|debug|kasan|kcsan
+kernel: ## build a kernel: KERNEL=series|baseline CONFIG=vm|debug|kasan|kcsan|gcov
 	@scripts/kernel
 
 selftest: ## build the selftests for the VM, in build/selftest
@@ -60,6 +60,9 @@ cocci: ## look for MMU notifiers that sleep where they must not, in the whole tr
 
 docs: ## build the documents that the series touches; fail on new warnings
 	@scripts/docs
+
+coverage: ## which lines and branches of the reaper and the notifiers run in the tests
+	@scripts/coverage
 
 apply: ## apply the series to your own kernel tree: KDIR=/path
 	@scripts/apply "$(KDIR)"

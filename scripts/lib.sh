@@ -6,6 +6,8 @@ series_version=6.12
 patches=$top/patches/$series_version
 linux=$top/linux
 build=$top/build
+# What `make coverage` looks at: mm/*.c.
+covered='oom_reaper mmu_notifier mmu_notifier_debug'
 
 # Commits in linux/ carry this and the patch's own date, so that the same
 # patches on the same base always give the same commits.
@@ -133,6 +135,6 @@ list_scenarios() {
 		/^-/ { getline; fixture = $1 }
 		(fixture == "stuck" || fixture == "oom") && substr($0, 22, 25) ~ /[a-z]/ {
 			variant = substr($0, 22, 25); sub(/ .*/, "", variant)
-			if (variant != "global" && variant !~ /^bad_/) print variant
+			if (variant !~ /^(global|bad_)/) print variant
 		}'
 }
