@@ -13,61 +13,61 @@ export DIRS IMAGE MODULES TEST VERSION PREVIOUS SIGNOFF ROUNDS SEED MINUTES ONLY
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
 
-run: ## build the patched kernel, boot it, recover from OOM kills, print a table
+run: ## boot the series, recover from OOM kills, print a table
 	@scripts/scenarios
 
-test: ## run every test; KERNEL=series|baseline: those of one kernel
+test: ## every test; KERNEL=series|baseline: one kernel's
 	@scripts/test
 
-soak: ## random kills while allocations fail: ROUNDS, MINUTES, SEED, CONFIG
+soak: ## random kills, failing allocations: ROUNDS MINUTES SEED
 	@scripts/soak
 
-tree: ## linux/: the base package with the series applied, one commit a patch
+tree: ## linux/: the base and the series, one commit a patch
 	@scripts/tree
 
 export: ## write the commits in linux/ back to patches/
 	@scripts/export
 
-check: ## check the patches and scripts; builds no kernel
+check: ## check patches, scripts, texts; builds no kernel
 	@scripts/check
 
-kernel: ## build a kernel: KERNEL=series|baseline CONFIG=vm|debug|kasan|kcsan|gcov
+kernel: ## build KERNEL=series|baseline CONFIG=vm|debug|kasan
 	@scripts/kernel
 
 selftest: ## build the selftests for the VM, in build/selftest
 	@scripts/selftest
 
-vm: ## boot a kernel and run CMD='...' in it; FILES, SMP, MEM, TIMEOUT, APPEND
+vm: ## boot it, run CMD='...'; FILES SMP MEM TIMEOUT APPEND
 	@vm/run
 
-kunit: ## run the KUnit suites with kunit.py: ARCH=x86_64|i386|arm64|um
+kunit: ## KUnit by kunit.py: ARCH=x86_64|i386|arm64|um
 	@scripts/kunit
 
-matrix: ## build each patch, and many configurations; KUnit on each arch; a table; ONLY='...'
+matrix: ## each patch, many configurations; KUnit; ONLY='...'
 	@scripts/matrix
 
-compare: ## stock against series, every scenario: a table, plots, how it grows; RUNS=5
+compare: ## stock against series: table, plots, growth; RUNS=5
 	@scripts/compare
 
-bench-reaper: ## time until a victim's memory is back, and costs, stock against series
+bench-reaper: ## time to free against its aims; instructions
 	@scripts/bench-reaper
 
-bench-notifier: ## instructions for a blocking MMU notifier range, stock against series
+bench-notifier: ## instructions for a blocking MMU notifier range
 	@scripts/bench-notifier
 
-cocci: ## look for MMU notifiers that sleep where they must not, in the whole tree
+cocci: ## look for MMU notifiers that sleep, in the whole tree
 	@scripts/cocci
 
-docs: ## build the documents that the series touches; fail on new warnings
+docs: ## build the series' documents; fail on new warnings
 	@scripts/docs
 
-coverage: ## which lines and branches of the reaper and the notifiers run in the tests
+coverage: ## lines and branches that the tests run
 	@scripts/coverage
 
-apply: ## apply the series to your own kernel tree: KDIR=/path
+apply: ## apply the series to your kernel tree: KDIR=/path
 	@scripts/apply "$(KDIR)"
 
-deb: ## Debian packages of the patched kernel: CONFIG=/path, TEST=y
+deb: ## Debian packages: CONFIG=/path, TEST=y
 	@scripts/deb
 
 series: ## the series as mails: VERSION=n, PREVIOUS=rev, SIGNOFF=y
