@@ -54,9 +54,10 @@ list_patches() {
 
 # worktree DIR COMMIT: a tree of linux/'s, to build and not to edit. Only what changed gets a new time stamp.
 worktree() {
-	# It may be left from a linux/ that was thrown away.
-	if ! lgit worktree list --porcelain | grep -qxF "worktree $1"; then
+	# It may be left from a linux/ that was thrown away, or linux/ know of one that was.
+	if [ ! -e "$1/.git" ] || ! lgit worktree list --porcelain | grep -qxF "worktree $1"; then
 		rm -rf "$1"
+		lgit worktree unlock "$1" 2>/dev/null || :
 		lgit worktree prune
 		lgit worktree add -q --detach "$1" "$2"
 	else
