@@ -1186,6 +1186,16 @@ static void await_kill(struct victim *v)
 	}
 }
 
+/*
+ * It tries without a pause, and has done what it is for. But if it was somebody else who
+ * was killed, the victim is still to come.
+ */
+static void end_writer(struct victim *v)
+{
+	if (v->writer && v->killed && !mutates(v->plan, FORK) && !v->plan->sibling && !v->sh->heir)
+		kill(v->writer, SIGKILL);
+}
+
 static long private_kb(struct victim *v, bool shared_too)
 {
 	long kb = 0;
@@ -1443,6 +1453,8 @@ static void play(void)
 	for (i = 0; i < plan.nr; i++)
 		if (!victims[i].plan->early)
 			await_kill(&victims[i]);
+	for (i = 0; i < plan.nr; i++)
+		end_writer(&victims[i]);
 	for (i = 0; i < plan.nr; i++)
 		if (!victims[i].plan->early)
 			watch(&victims[i]);
