@@ -1179,7 +1179,7 @@ static void await_kill(struct victim *v)
 	v->killed = WAIT_FOR(event(v, "oom_kill") > 0 || dead(v->pid), IMPATIENCE_MS) &&
 		    event(v, "oom_kill") > 0;
 	/* It may have been a child. And whoever is frozen, or waits for a lock, does not fault. */
-	if (!v->killed || (kill == FAULT && (mutates(v->plan, FORK) || v->plan->sibling || v->plan->heir))) {
+	if (!v->killed || ((kill == FAULT || kill == PARENT) && (mutates(v->plan, FORK) || v->plan->sibling))) {
 		start_writer(v, v->cgroup, "256K");
 		v->killed = WAIT_FOR(event(v, "oom_kill") > 0 || dead(v->pid) || dead(v->writer), PATIENCE_MS) &&
 			    event(v, "oom_kill") > 0;
@@ -1192,7 +1192,7 @@ static void await_kill(struct victim *v)
  */
 static void end_writer(struct victim *v)
 {
-	if (v->writer && v->killed && !mutates(v->plan, FORK) && !v->plan->sibling && !v->sh->heir)
+	if (v->writer && v->killed && !mutates(v->plan, FORK) && !v->plan->sibling)
 		kill(v->writer, SIGKILL);
 }
 
