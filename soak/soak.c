@@ -1736,6 +1736,8 @@ int main(int argc, char *argv[])
 		die("cannot swap to zram0");
 	start_bystander(0, TOP "/by");
 	start_bystander(1, TOP "/kill/by");
+	/* Nothing of it can be reclaimed when the limit above it is lowered. */
+	write_file(TOP "/kill/by", "memory.swap.max", "0");
 	set_up_injection();
 	note_start();
 
