@@ -350,7 +350,8 @@ struct shared {
 	uint32_t	subs[MAX_SUBS];
 	bool		aio;
 	pid_t		sharer, heir;
-	int		heir_looked;
+	int		heir_looked;	/* so often, at all of it */
+	int		accessed;	/* so many times by a kernel thread */
 	int		mrelease_error;
 	int		mrelease_done;
 	pthread_mutex_t	robust;
@@ -942,7 +943,7 @@ static void accessor_main(struct victim *v)
 			struct test_oom_reaper_access arg = {
 				.pid = v->pid,
 				.start = (uintptr_t)LOOK(v->sh->part[i]),
-				.len = v->plan->part[i].size,
+				.len = MB,
 			};
 
 			/* A page that cannot be swapped in is a long story in the log, each time. */
@@ -950,6 +951,7 @@ static void accessor_main(struct victim *v)
 				continue;
 			if (ioctl(dev, TEST_OOM_REAPER_ACCESS, &arg) && errno == ESRCH)
 				_exit(0);
+			TELL(v->sh->accessed, v->sh->accessed + 1);
 			if (arg.zero)
 				accuse("%llu pages of part %d were read as zeros", arg.zero, i);
 			usleep(1000);
@@ -1324,6 +1326,18 @@ static struct test_oom_reaper_counts counts(struct victim *v, int i)
 	return counts;
 }
 
+/* Those who share memory with it have looked at all of that since. */
+static void let_others_look(struct victim *v)
+{
+	int looked = LOOK(v->sh->heir_looked), accessed = LOOK(v->sh->accessed) + 1 + v->plan->nr_parts;
+
+	if (looked)
+		WAIT_FOR(LOOK(v->sh->heir_looked) > looked + 1 || dead(v->sh->heir), PATIENCE_MS);
+	/* The kernel thread may be stuck as well. */
+	if (v->accessor)
+		WAIT_FOR(LOOK(v->sh->accessed) > accessed || dead(v->accessor), IMPATIENCE_MS);
+}
+
 /* While it is stuck: is what can be had back, and all after what keeps the rest is gone? */
 static void watch(struct victim *v)
 {
@@ -1347,6 +1361,7 @@ static void watch(struct victim *v)
 	}
 	ioctl(v->gate_fd[1], TEST_OOM_REAPER_RELEASE);
 	expect_back(v, kept_kb(v), "at last", &stats.back_at_last);
+	let_others_look(v);
 	for (i = 0; i < p->nr_subs; i++)
 		if (!p->nr_churns && !WAIT_FOR(!counts(v, i).nesting, PATIENCE_MS))
 			fail("subscription %d of %s: %u starts without an end", i, v->cgroup, counts(v, i).nesting);
@@ -1778,5 +1793,7 @@ int main(int argc, char *argv[])
 		printf("ok %d the driver can be unloaded\n", round);
 	}
 	printf("1..%d\n", round);
+	swapoff("/dev/zram0");
+	write_file("/sys/block/zram0", "reset", "1");
 	return failed;
 }
