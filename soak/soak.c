@@ -1109,7 +1109,7 @@ static void get_stuck(struct victim *v)
 	if (p->freeze)
 		write_file(v->cgroup, "cgroup.freeze", "1");
 	if (LOOK(v->sh->heir) > 0)
-		WAIT_FOR(LOOK(v->sh->heir_looked) || dead(v->sh->heir), IMPATIENCE_MS);
+		WAIT_FOR(LOOK(v->sh->heir_looked), IMPATIENCE_MS);
 	TELL(v->sh->go, 1);
 }
 
@@ -1326,16 +1326,28 @@ static struct test_oom_reaper_counts counts(struct victim *v, int i)
 	return counts;
 }
 
-/* Those who share memory with it have looked at all of that since. */
+static bool has_outcome(struct victim *v)
+{
+	if (v->plan->kill == MRELEASE)
+		return LOOK(v->sh->mrelease_done);
+	return !v->killed || event(v, "oom_reap") + event(v, "oom_reap_fail") > 0;
+}
+
+/* Those who share memory with it have looked at all of that since it was reaped. */
 static void let_others_look(struct victim *v)
 {
-	int looked = LOOK(v->sh->heir_looked), accessed = LOOK(v->sh->accessed) + 1 + v->plan->nr_parts;
+	int looked, accessed;
 
+	if (v->sh->heir > 0 || v->accessor)
+		WAIT_FOR(has_outcome(v) || dead(v->pid), IMPATIENCE_MS);
+	looked = LOOK(v->sh->heir_looked);
+	accessed = LOOK(v->sh->accessed);
 	if (looked)
-		WAIT_FOR(LOOK(v->sh->heir_looked) > looked + 1 || dead(v->sh->heir), PATIENCE_MS);
+		WAIT_FOR(LOOK(v->sh->heir_looked) > looked + 1, IMPATIENCE_MS);
 	/* The kernel thread may be stuck as well. */
 	if (v->accessor)
-		WAIT_FOR(LOOK(v->sh->accessed) > accessed || dead(v->accessor), IMPATIENCE_MS);
+		WAIT_FOR(LOOK(v->sh->accessed) > accessed + v->plan->nr_parts || dead(v->accessor),
+			 IMPATIENCE_MS);
 }
 
 /* While it is stuck: is what can be had back, and all after what keeps the rest is gone? */
