@@ -5,11 +5,11 @@
  * the memory came back, nothing is left over, and nobody else's memory was touched.
  * Runs in the VM, see scripts/soak.
  *
- * Usage: soak seed rounds [minutes]
+ * Usage: soak [-v] seed rounds [minutes]
  *
  * All choices of a round are made from its seed before it begins, and are printed
  * with -v or when it fails. Rounds follow each other's seeds, so that "soak seed 1"
- * makes them again. When things happen is another matter.
+ * makes one of them again. When things happen is another matter.
  *
  * Faults are injected only into the processes that are to be killed, those that kill
  * them, and the OOM reaper. What fails there is part of the game: a victim that
