@@ -5,11 +5,11 @@
  * the memory came back, nothing is left over, and nobody else's memory was touched.
  * Runs in the VM, see scripts/soak.
  *
- * Usage: soak seed rounds [minutes]
+ * Usage: soak [-v] seed rounds [minutes]
  *
  * All choices of a round are made from its seed before it begins, and are printed
  * with -v or when it fails. Rounds follow each other's seeds, so that "soak seed 1"
- * makes them again. When things happen is another matter.
+ * makes one of them again. When things happen is another matter.
  *
  * Faults are injected only into the processes that are to be killed, those that kill
  * them, and the OOM reaper. What fails there is part of the game: a victim that
@@ -350,7 +350,8 @@ struct shared {
 	uint32_t	subs[MAX_SUBS];
 	bool		aio;
 	pid_t		sharer, heir;
-	int		heir_looked;
+	int		heir_looked;	/* so often, at all of it */
+	int		accessed;	/* so many times by a kernel thread */
 	int		mrelease_error;
 	int		mrelease_done;
 	pthread_mutex_t	robust;
@@ -942,7 +943,7 @@ static void accessor_main(struct victim *v)
 			struct test_oom_reaper_access arg = {
 				.pid = v->pid,
 				.start = (uintptr_t)LOOK(v->sh->part[i]),
-				.len = v->plan->part[i].size,
+				.len = MB,
 			};
 
 			/* A page that cannot be swapped in is a long story in the log, each time. */
@@ -950,6 +951,7 @@ static void accessor_main(struct victim *v)
 				continue;
 			if (ioctl(dev, TEST_OOM_REAPER_ACCESS, &arg) && errno == ESRCH)
 				_exit(0);
+			TELL(v->sh->accessed, v->sh->accessed + 1);
 			if (arg.zero)
 				accuse("%llu pages of part %d were read as zeros", arg.zero, i);
 			usleep(1000);
@@ -1107,7 +1109,7 @@ static void get_stuck(struct victim *v)
 	if (p->freeze)
 		write_file(v->cgroup, "cgroup.freeze", "1");
 	if (LOOK(v->sh->heir) > 0)
-		WAIT_FOR(LOOK(v->sh->heir_looked) || dead(v->sh->heir), IMPATIENCE_MS);
+		WAIT_FOR(LOOK(v->sh->heir_looked), IMPATIENCE_MS);
 	TELL(v->sh->go, 1);
 }
 
@@ -1179,11 +1181,21 @@ static void await_kill(struct victim *v)
 	v->killed = WAIT_FOR(event(v, "oom_kill") > 0 || dead(v->pid), IMPATIENCE_MS) &&
 		    event(v, "oom_kill") > 0;
 	/* It may have been a child. And whoever is frozen, or waits for a lock, does not fault. */
-	if (!v->killed || (kill == FAULT && (mutates(v->plan, FORK) || v->plan->sibling || v->plan->heir))) {
+	if (!v->killed || ((kill == FAULT || kill == PARENT) && (mutates(v->plan, FORK) || v->plan->sibling))) {
 		start_writer(v, v->cgroup, "256K");
 		v->killed = WAIT_FOR(event(v, "oom_kill") > 0 || dead(v->pid) || dead(v->writer), PATIENCE_MS) &&
 			    event(v, "oom_kill") > 0;
 	}
+}
+
+/*
+ * It tries without a pause, and has done what it is for. But if it was somebody else who
+ * was killed, the victim is still to come.
+ */
+static void end_writer(struct victim *v)
+{
+	if (v->writer && v->killed && !mutates(v->plan, FORK) && !v->plan->sibling)
+		kill(v->writer, SIGKILL);
 }
 
 static long private_kb(struct victim *v, bool shared_too)
@@ -1314,6 +1326,30 @@ static struct test_oom_reaper_counts counts(struct victim *v, int i)
 	return counts;
 }
 
+static bool has_outcome(struct victim *v)
+{
+	if (v->plan->kill == MRELEASE)
+		return LOOK(v->sh->mrelease_done);
+	return !v->killed || event(v, "oom_reap") + event(v, "oom_reap_fail") > 0;
+}
+
+/* Those who share memory with it have looked at all of that since it was reaped. */
+static void let_others_look(struct victim *v)
+{
+	int looked, accessed;
+
+	if (v->sh->heir > 0 || v->accessor)
+		WAIT_FOR(has_outcome(v) || dead(v->pid), IMPATIENCE_MS);
+	looked = LOOK(v->sh->heir_looked);
+	accessed = LOOK(v->sh->accessed);
+	if (looked)
+		WAIT_FOR(LOOK(v->sh->heir_looked) > looked + 1, IMPATIENCE_MS);
+	/* The kernel thread may be stuck as well. */
+	if (v->accessor)
+		WAIT_FOR(LOOK(v->sh->accessed) > accessed + v->plan->nr_parts || dead(v->accessor),
+			 IMPATIENCE_MS);
+}
+
 /* While it is stuck: is what can be had back, and all after what keeps the rest is gone? */
 static void watch(struct victim *v)
 {
@@ -1337,6 +1373,7 @@ static void watch(struct victim *v)
 	}
 	ioctl(v->gate_fd[1], TEST_OOM_REAPER_RELEASE);
 	expect_back(v, kept_kb(v), "at last", &stats.back_at_last);
+	let_others_look(v);
 	for (i = 0; i < p->nr_subs; i++)
 		if (!p->nr_churns && !WAIT_FOR(!counts(v, i).nesting, PATIENCE_MS))
 			fail("subscription %d of %s: %u starts without an end", i, v->cgroup, counts(v, i).nesting);
@@ -1443,6 +1480,8 @@ static void play(void)
 	for (i = 0; i < plan.nr; i++)
 		if (!victims[i].plan->early)
 			await_kill(&victims[i]);
+	for (i = 0; i < plan.nr; i++)
+		end_writer(&victims[i]);
 	for (i = 0; i < plan.nr; i++)
 		if (!victims[i].plan->early)
 			watch(&victims[i]);
@@ -1724,6 +1763,8 @@ int main(int argc, char *argv[])
 		die("cannot swap to zram0");
 	start_bystander(0, TOP "/by");
 	start_bystander(1, TOP "/kill/by");
+	/* Nothing of it can be reclaimed when the limit above it is lowered. */
+	write_file(TOP "/kill/by", "memory.swap.max", "0");
 	set_up_injection();
 	note_start();
 
@@ -1764,5 +1805,7 @@ int main(int argc, char *argv[])
 		printf("ok %d the driver can be unloaded\n", round);
 	}
 	printf("1..%d\n", round);
+	swapoff("/dev/zram0");
+	write_file("/sys/block/zram0", "reset", "1");
 	return failed;
 }
