@@ -150,6 +150,7 @@ int main(void)
 	tcgetattr(fileno(tap), &termios);
 	cfmakeraw(&termios);
 	tcsetattr(fileno(tap), TCSANOW, &termios);
+	fprintf(tap, "TAP version 13\n");
 	test();
 	fprintf(tap, "1..%d\n", nr);
 	fclose(tap);
