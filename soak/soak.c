@@ -418,6 +418,18 @@ static void __attribute__((format(printf, 1, 2), noreturn)) die(const char *fmt,
 }
 
 /* What is wrong in this round. */
+/* What those are doing who could be to blame: processes, and the reaper. */
+static void show_tasks(void)
+{
+	fflush(stdout);
+	system("for t in /proc/[0-9]*/task/*; do"
+	       " comm=$(cat $t/comm);"
+	       " [ $comm = oom_reaper ] || grep -q /soak $t/cgroup || continue;"
+	       " echo \"# $t $comm: $(grep State $t/status)\";"
+	       " sed 's/^/#   /' $t/stack;"
+	       " done 2>/dev/null");
+}
+
 static void __attribute__((format(printf, 1, 2))) fail(const char *fmt, ...)
 {
 	va_list args;
@@ -427,6 +439,7 @@ static void __attribute__((format(printf, 1, 2))) fail(const char *fmt, ...)
 	printf("# seed %u: ", plan.seed);
 	vprintf(fmt, args);
 	printf("\n");
+	show_tasks();
 }
 
 static void __attribute__((format(printf, 1, 2))) accuse(const char *fmt, ...)
