@@ -993,12 +993,10 @@ static void releaser_main(struct victim *v, int pidfd)
 	close_gates();
 	if (plan.inject_killers)
 		be_injected();
-	/* EINVAL: a kernel thread uses the mm at the moment, or a clone that lives. */
 	do {
 		v->sh->mrelease_error = syscall(SYS_process_mrelease, pidfd, 0) ? errno : 0;
 		usleep(5000);
-	} while (v->sh->mrelease_error == EAGAIN || v->sh->mrelease_error == EINVAL ||
-		 v->sh->mrelease_error == EINTR);
+	} while (v->sh->mrelease_error == EAGAIN || v->sh->mrelease_error == EINTR);
 	TELL(v->sh->mrelease_done, 1);
 	_exit(0);
 }
@@ -1303,8 +1301,8 @@ static bool is_mmap_state(int state)
 }
 
 /*
- * process_mrelease() has no way to an mm that has been left, nor takes it from others,
- * and waits for the mmap_lock if anything is refused without it.
+ * process_mrelease() has no way to an mm that has been left, and waits for the mmap_lock
+ * if anything is refused without it.
  */
 static bool cannot_release(struct victim *v)
 {
@@ -1314,7 +1312,7 @@ static bool cannot_release(struct victim *v)
 	for (i = 0; i < v->plan->nr_threads; i++)
 		if (is_mmap_state(v->plan->thread[i].state) && LOOK(v->sh->stage[i]) != LEFT)
 			return true;
-	return (LOOK(v->sh->mrelease_done) && error) || (error == EINVAL && v->plan->access);
+	return LOOK(v->sh->mrelease_done) && error && error != EINVAL;
 }
 
 static void expect_back(struct victim *v, long kept, const char *when, long *stat)
