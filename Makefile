@@ -3,7 +3,7 @@
 
 # As it was typed: a $ in a command is the shell's.
 override CMD := $(value CMD)
-export KERNEL CONFIG CMD FILES SMP MEM TIMEOUT ACCEL APPEND EXPECT LOG QUIET ICOUNT RUNS PUBLISH
+export KERNEL CONFIG CMD FILES SMP MEM TIMEOUT ACCEL APPEND EXPECT LOG QUIET KTAP ICOUNT RUNS PUBLISH
 export DIRS IMAGE MODULES TEST VERSION PREVIOUS SIGNOFF ROUNDS SEED MINUTES ONLY FORCE
 
 .PHONY: help run test tree export check kernel selftest vm kunit matrix coverage soak compare
@@ -31,13 +31,13 @@ export: ## write the commits in linux/ back to patches/
 check: ## check patches, scripts, texts; builds no kernel
 	@scripts/check
 
-kernel: ## build KERNEL=series|baseline CONFIG=vm|debug|kasan
+kernel: ## KERNEL=series|baseline CONFIG=vm|debug|kasan|kcsan
 	@scripts/kernel
 
 selftest: ## build the selftests for the VM, in build/selftest
 	@scripts/selftest
 
-vm: ## boot it, run CMD='...'; FILES SMP MEM TIMEOUT APPEND
+vm: ## boot it, run CMD='...'; FILES QUIET KTAP TIMEOUT
 	@vm/run
 
 kunit: ## KUnit by kunit.py: ARCH=x86_64|i386|arm64|um

@@ -139,3 +139,19 @@ list_scenarios() {
 			if (variant !~ /^(global|bad_)/) print variant
 		}'
 }
+
+# show_progress NAME FILE...: how many tests their KTAP output has, every 20 s until
+# end_progress, or the end of the script that calls them.
+show_progress() {
+	_parent=$$
+	_name=$1
+	shift
+	while sleep 20 >/dev/null 2>&1 && kill -0 "$_parent" 2>/dev/null; do
+		say "  $_name: $(cat "$@" 2>/dev/null | grep -cE '^ *(not )?ok ') tests"
+	done &
+	progress=$!
+}
+end_progress() {
+	kill "$progress" 2>/dev/null || :
+	wait "$progress" 2>/dev/null || :
+}
