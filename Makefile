@@ -31,7 +31,7 @@ export: ## write the commits in linux/ back to patches/
 check: ## check patches, scripts, texts; builds no kernel
 	@scripts/check
 
-kernel: ## KERNEL=series|baseline CONFIG=vm|debug|kasan|kcsan
+kernel: ## KERNEL=series|baseline CONFIG=vm|debug|kasan|kcsan|gcov
 	@scripts/kernel
 
 selftest: ## build the selftests for the VM, in build/selftest
